@@ -59,6 +59,16 @@ impl Ballast {
         }
     }
 
+    /// What a session may count on: room that the ballast will take again is none. Without this a disk
+    /// that just became full would look free again, for having given the ballast up.
+    pub(crate) fn deduct(&self, space: Space) -> Space {
+        let missing = if self.path.exists() { 0 } else { self.bytes };
+        Space {
+            free: space.free.saturating_sub(missing),
+            ..space
+        }
+    }
+
     /// Makes it, where there is room for twice as much.
     pub(crate) fn fill(&self, space: Space) {
         if self.path.exists() || space.free < 2 * self.bytes {
@@ -121,7 +131,13 @@ mod tests {
         assert!(!path.exists());
         ballast.fill(Space::of(dir.path()).unwrap());
         assert_eq!(path.metadata().unwrap().len(), 1024 * 1024);
+        let space = Space {
+            free: 5 << 20,
+            total: 9 << 20,
+        };
+        assert_eq!(ballast.deduct(space).free, 5 << 20);
         assert!(ballast.release());
+        assert_eq!(ballast.deduct(space).free, 4 << 20);
         assert!(!path.exists());
         assert!(!ballast.release());
     }

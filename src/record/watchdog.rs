@@ -117,6 +117,9 @@ impl Watchdog {
             return;
         };
         self.inner.free_bytes.store(space.free, Ordering::Relaxed);
+        let whole = space;
+        let space = self.inner.ballast.deduct(whole);
+        self.inner.ballast.fill(whole);
         let warn = space.is_below(self.inner.config.warn_free);
         let refuse = space.is_below(self.inner.config.refuse_free);
         self.inner.accepts.store(!refuse, Ordering::SeqCst);
@@ -130,8 +133,5 @@ impl Watchdog {
         }
         self.refused = refuse;
         self.warned = warn;
-        if !refuse {
-            self.inner.ballast.fill(space);
-        }
     }
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +35,8 @@ where
 {
     let config = Arc::new(config);
     let parts = Parts::open(Arc::clone(&config)).await?;
+    // Before anybody can see that it runs: whoever stops it then gets an end in order too.
+    let mut told = Told::new()?;
     let (trust, trusted) = Keeper::open(&config, &parts.recorder, &parts.clock).await?;
     let proxy = Arc::new(config.proxy.clone());
     let host_key = ca::load_private(&proxy.host_key)?;
@@ -77,11 +79,12 @@ where
         tracing::info!(address = %listener.local_addr()?, "listening");
         side.spawn(listen::run(Arc::clone(&house), listener));
     }
-    wait_for_stop().await?;
+    // A full disk or a failed journal ends sessions, not the bastion: the operator can still look.
+    told.stop().await;
     tracing::info!("stopping: sessions are told");
     stop.cancel();
     house.tasks.close();
-    wait_for_sessions(&house).await?;
+    wait_for_sessions(&house, &mut told).await;
     late.cancel();
     side.close();
     side.wait().await;
@@ -127,27 +130,35 @@ fn search_index(parts: &Parts, stop: CancellationToken) -> impl Future<Output = 
     async move { index.run(lines, stop).await }
 }
 
-/// A full disk or a failed journal ends sessions, not the bastion: the operator can still look.
-async fn wait_for_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals of whoever stops the bastion.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// A second signal skips the waiting, never the closing.
-async fn wait_for_sessions(house: &House) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn wait_for_sessions(house: &House, told: &mut Told) {
     let longest = house.config.session.drain + Duration::from_secs(15);
     tokio::select! {
         () = house.tasks.wait() => {}
         () = tokio::time::sleep(longest) => tracing::warn!("connections did not end in time"),
-        _ = terminate.recv() => tracing::warn!("told twice: not waiting for sessions"),
-        _ = interrupt.recv() => tracing::warn!("told twice: not waiting for sessions"),
+        () = told.stop() => tracing::warn!("told twice: not waiting for sessions"),
     }
     // Each session still says why it ended, and is closed.
     house.now.cancel();
@@ -155,7 +166,6 @@ async fn wait_for_sessions(house: &House) -> anyhow::Result<()> {
     if closing.await.is_err() {
         tracing::warn!("some connections had to be cut off");
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use crate::wait;
 use crate::world::{User, World, event, fingerprint, free_port};
 use serde_json::Value;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 const MAY: &str = "permit (principal, action == Action::\"agent\", resource) \
                    when { resource.listed && principal.principals.contains(resource.login) };";
@@ -363,6 +366,22 @@ fn garbage_at_the_socket_ends_its_conversation_and_nothing_else() {
     assert_eq!(of_kind(&events, "agent.open").len(), closed.len());
 }
 
+/// Answers a list with the next of `answers`, and all else with a failure.
+fn break_the_rules(mut came: UnixStream, answers: &Mutex<impl Iterator<Item = &'static [u8]>>) {
+    let mut head = [0; 5];
+    while came.read_exact(&mut head).is_ok() {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        let mut rest = vec![0; usize::try_from(length).unwrap() - 1];
+        came.read_exact(&mut rest).unwrap();
+        let answer = match head[4] {
+            11 => answers.lock().unwrap().next(),
+            _ => None,
+        };
+        // The bastion may have gone at the last one.
+        came.write_all(answer.unwrap_or(&[0, 0, 0, 1, 5])).ok();
+    }
+}
+
 #[test]
 fn an_agent_that_breaks_the_rules_ends_its_conversation() {
     let (world, agent) = world(Some(MAY));
@@ -370,49 +389,25 @@ fn an_agent_that_breaks_the_rules_ends_its_conversation() {
     // In the place of the agent: it answers a list with too much, then with two answers.
     let front = world.path("agent-front.sock");
     fs::remove_file(&front).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(&front).unwrap();
+    let listener = UnixListener::bind(&front).unwrap();
+    let answers: [&[u8]; 4] = [
+        // This one is for the `ssh` that forwards it.
+        &[0, 0, 0, 1, 5],
+        &[0xff, 0xff, 0xff, 0xff, 12],
+        &[0, 0, 0, 5, 12, 0, 0, 0, 0, 0, 0, 0, 5, 12, 0, 0, 0, 0],
+        &[0, 0, 0, 1, 99],
+    ];
+    let answers = Arc::new(Mutex::new(answers.into_iter()));
     std::thread::spawn(move || {
-        use std::io::{Read, Write};
-        let answers: [&[u8]; 4] = [
-            // This one is for the `ssh` that forwards it.
-            &[0, 0, 0, 1, 5],
-            &[0xff, 0xff, 0xff, 0xff, 12],
-            &[0, 0, 0, 5, 12, 0, 0, 0, 0, 0, 0, 0, 5, 12, 0, 0, 0, 0],
-            &[0, 0, 0, 1, 99],
-        ];
-        let mut answers = answers.into_iter();
+        // Each by itself: `ssh` opens the next before it has closed the last.
         for came in listener.incoming() {
-            let mut came = came.unwrap();
-            let mut head = [0; 5];
-            while came.read_exact(&mut head).is_ok() {
-                let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
-                let mut rest = vec![0; usize::try_from(length).unwrap() - 1];
-                came.read_exact(&mut rest).unwrap();
-                let answer: &[u8] = match head[4] {
-                    11 => answers.next().unwrap_or(&[0, 0, 0, 1, 5]),
-                    _ => &[0, 0, 0, 1, 5],
-                };
-                came.write_all(answer).unwrap();
-            }
+            let answers = Arc::clone(&answers);
+            std::thread::spawn(move || break_the_rules(came.unwrap(), &answers));
         }
     });
-    let home = world.text_path("ana/config");
     let script = "for i in 1 2 3; do ssh-add -l >/dev/null 2>&1; echo $?; done";
-    let socket = front.to_str().unwrap();
-    let run = Command::new("timeout")
-        .args([
-            "60",
-            "ssh",
-            "-F",
-            &home,
-            "-A",
-            "-o",
-            &format!("IdentityAgent={socket}"),
-        ])
-        .args(["db1", script])
-        .output();
-    let run = run.unwrap();
-    assert!(run.status.success(), "{run:?}");
+    let agent = format!("IdentityAgent={}", front.display());
+    world.ssh("ana", &["-A", "-o", &agent, "db1", script]).ok();
     let events = session_events(&world, 1);
     let closed = of_kind(&events, "agent.close");
     assert_eq!(closed.len(), 3, "{closed:?}");

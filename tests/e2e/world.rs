@@ -248,7 +248,7 @@ impl World {
         fs::create_dir_all(self.path("home")).unwrap();
         let child = self.spawn_sshd("target", self.target_port, &["-n", "db1,127.0.0.1"], first);
         self.sshd = Some(child);
-        self.wait_for_port(self.target_port, "target.log");
+        self.wait_for_sshd(self.target_port, "target.log");
     }
 
     /// Another target: `host` are words of `ssh-keygen` for its host certificate, `lines` come before
@@ -256,7 +256,7 @@ impl World {
     pub(crate) fn another_sshd(&mut self, name: &str, port: u16, host: &[&str], lines: &str) {
         let child = self.spawn_sshd(name, port, host, lines);
         self.others.push(child);
-        self.wait_for_port(port, &format!("{name}.log"));
+        self.wait_for_sshd(port, &format!("{name}.log"));
     }
 
     fn spawn_sshd(&self, name: &str, port: u16, host: &[&str], lines: &str) -> Child {
@@ -430,6 +430,7 @@ impl World {
             .create(true)
             .append(true)
             .open(self.path("serve.log"));
+        let before_it = self.log().len();
         let config = self.config_file();
         let mut serve = match before {
             [] => self.portcullis(&[]),
@@ -446,20 +447,31 @@ impl World {
             .stdout(Stdio::null())
             .stderr(log.unwrap());
         self.bastion = Some(serve.spawn().unwrap());
-        self.wait_for_port(self.port, "serve.log");
+        // No connection asks whether it is there: it would take one of the places that tests count.
+        let log = self.path("serve.log");
+        self.wait_for_child(&log, || {
+            let text = fs::read_to_string(&log).unwrap();
+            text[before_it..].contains("listening address=")
+        });
     }
 
-    fn wait_for_port(&mut self, port: u16, log: &str) {
+    fn wait_for_sshd(&mut self, port: u16, log: &str) {
+        let log = self.path(log);
+        self.wait_for_child(&log, || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
+    }
+
+    fn wait_for_child(&mut self, log: &Path, there: impl Fn() -> bool) {
         let children = [self.bastion.as_mut(), self.sshd.as_mut()];
         let mut children: Vec<&mut Child> = children.into_iter().flatten().collect();
-        let log = self.dir.path().join(log);
-        wait::until(&format!("port {port}; {}", log.display()), || {
+        wait::until(&format!("who writes {}", log.display()), || {
             for child in &mut children {
                 let ended = child.try_wait().unwrap();
-                let text = || fs::read_to_string(&log).unwrap();
+                let text = || fs::read_to_string(log).unwrap();
                 assert!(ended.is_none(), "it ended at once ({ended:?}):\n{}", text());
             }
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+            there().then_some(())
         });
     }
 

@@ -61,7 +61,7 @@ fn ansible(world: &World, program: &str, door: Door, hosts: usize, pipelining: b
     fs::write(&file, inventory).unwrap();
     let mut command = tool::tool("timeout", "coreutils", 300);
     command
-        .arg("290")
+        .args(["-k", "5", "290"])
         .arg(installed(program))
         .arg("-i")
         .arg(file);

@@ -35,6 +35,8 @@ fn a_client_that_breaks_the_rules_hurts_nobody_else() {
     for door in DOORS {
         let mut rude = tool("timeout", "coreutils", 120);
         rude.args([
+            "-k",
+            "5",
             "110",
             "/usr/bin/python3",
             "-W",

@@ -7,7 +7,16 @@ use std::process::Command;
 
 fn python(world: &World, program: &str, script: &str, door: Door, mib: usize) -> Command {
     let mut python = tool("timeout", "coreutils", 300);
-    python.args(["290", program, "-W", "ignore", script, door.word()]);
+    python.args([
+        "-k",
+        "5",
+        "290",
+        program,
+        "-W",
+        "ignore",
+        script,
+        door.word(),
+    ]);
     python.arg(world.port.to_string()).arg(world.path("ana/id"));
     python
         .arg(world.path("ana/id-cert.pub"))
