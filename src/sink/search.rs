@@ -89,7 +89,11 @@ impl<C: Cut, R: Recordings> SearchIndex<C, R> {
                 // One at a time, and only while no line waits.
                 () = std::future::ready(()), if !work.unread.is_empty() => {
                     if let Some(id) = work.unread.pop_last() {
-                        self.read(id, &mut work).await;
+                        tokio::select! {
+                            // What is not whole is read again at the next start.
+                            () = stop.cancelled() => return,
+                            () = self.read(id, &mut work) => {}
+                        }
                     }
                 }
                 () = &mut retry, if !work.again.is_empty() => {

@@ -89,19 +89,29 @@ fn fifty_kills_lose_nothing_that_anybody_saw() {
 /// comparison above must see it.
 #[test]
 fn a_recorder_that_forwards_first_is_caught() {
+    const LINES: u32 = 20_000;
     let mut world = World::new().start();
     for which in ["terminal", "both"] {
-        let client = match which {
-            "terminal" => Client::terminal(&world, "terminal-x-"),
-            _ => Client::both_ways(&world, "both-x-"),
+        // All of it has come to its end: nothing that is recorded is still under way.
+        let (client, bytes) = match which {
+            "terminal" => {
+                let marker = "terminal-x-";
+                let client = Client::terminal_up_to(&world, marker, LINES);
+                let lines = (1..=LINES).map(|n| format!("{n}\r\n").len());
+                (client, format!("{marker}\r\n").len() + lines.sum::<usize>())
+            }
+            _ => {
+                let client = Client::both_ways_up_to(&world, "both-x-", LINES);
+                let lines = (0..LINES).map(|n| format!("sent {n}\n").len());
+                (client, lines.sum())
+            }
         };
-        assert!(client.wait_for(30_000), "{}", world.log());
+        assert!(client.wait_for(bytes), "{}", world.log());
         world.kill_bastion();
         let marker = client.marker.clone();
         let (seen, took) = client.end();
         let whole = recorded_after(&world, &marker, |_| {});
         assert_eq!(whole.misses(&seen, &took), None);
-        // Far more than can be under way between the bastion and the client's pipe.
         let cut = recorded_after(&world, &marker, |segment| {
             let last = segment.iter().rposition(|byte| *byte != 0).unwrap();
             let from = segment.len().min(last) / 2;

@@ -4,7 +4,7 @@ use crate::world::World;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
@@ -13,6 +13,15 @@ use std::thread::JoinHandle;
 struct Seen {
     bytes: Vec<u8>,
     over: bool,
+}
+
+/// Lines to the target.
+#[derive(Clone, Copy)]
+enum Sends {
+    Nothing,
+    All(u32),
+    /// As fast as they are taken.
+    ForEver,
 }
 
 #[derive(Default)]
@@ -25,6 +34,8 @@ pub(crate) struct Client {
     child: Child,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Open until the client ends: what it sent is all for now.
+    _stdin: Arc<Mutex<Option<ChildStdin>>>,
     pub(crate) marker: String,
     /// Where the target keeps what it took.
     took: PathBuf,
@@ -34,14 +45,29 @@ impl Client {
     /// On a terminal: numbered lines, as fast as the target's shell says them.
     pub(crate) fn terminal(world: &World, marker: &str) -> Self {
         let command = format!("echo {marker}; i=0; while :; do i=$((i+1)); echo line $i; done");
-        Self::start(world, marker, &["-tt"], &command, false)
+        Self::start(world, marker, &["-tt"], &command, Sends::Nothing)
+    }
+
+    /// On a terminal: so many numbered lines, and no end.
+    pub(crate) fn terminal_up_to(world: &World, marker: &str, lines: u32) -> Self {
+        let command = format!("echo {marker}; seq 1 {lines}; exec sleep 100");
+        Self::start(world, marker, &["-tt"], &command, Sends::Nothing)
     }
 
     /// Without a terminal, both ways: what is sent comes back, and the target keeps a copy.
     pub(crate) fn both_ways(world: &World, marker: &str) -> Self {
+        Self::through_tee(world, marker, Sends::ForEver)
+    }
+
+    /// The same with so many lines, and no end.
+    pub(crate) fn both_ways_up_to(world: &World, marker: &str, lines: u32) -> Self {
+        Self::through_tee(world, marker, Sends::All(lines))
+    }
+
+    fn through_tee(world: &World, marker: &str, sends: Sends) -> Self {
         let took = world.path(&format!("took-{marker}"));
         let command = format!("tee {}", took.display());
-        Self::start(world, marker, &[], &command, true)
+        Self::start(world, marker, &[], &command, sends)
     }
 
     /// Without a terminal, more than is kept.
@@ -51,15 +77,16 @@ impl Client {
             marker,
             &[],
             &format!(": {marker}; seq 1 90000000"),
-            false,
+            Sends::Nothing,
         )
     }
 
     pub(crate) fn run(world: &World, marker: &str, command: &str) -> Self {
-        Self::start(world, marker, &[], &format!(": {marker}; {command}"), false)
+        let command = format!(": {marker}; {command}");
+        Self::start(world, marker, &[], &command, Sends::Nothing)
     }
 
-    fn start(world: &World, marker: &str, options: &[&str], command: &str, sends: bool) -> Self {
+    fn start(world: &World, marker: &str, options: &[&str], command: &str, sends: Sends) -> Self {
         let target = format!("{}@db1@bastion", world.login);
         let mut words = world.words("ana", options);
         words.extend([target, command.to_owned()]);
@@ -68,7 +95,10 @@ impl Client {
             .args(["--foreground", "-k", "5", "120", "ssh"])
             .args(words);
         client.stdout(Stdio::piped()).stderr(Stdio::null());
-        client.stdin(if sends { Stdio::piped() } else { Stdio::null() });
+        client.stdin(match sends {
+            Sends::Nothing => Stdio::null(),
+            Sends::All(_) | Sends::ForEver => Stdio::piped(),
+        });
         let mut child = client.spawn().unwrap();
         let shared = Arc::new(Shared::default());
         let mut stdout = child.stdout.take().unwrap();
@@ -86,19 +116,28 @@ impl Client {
                 }
             }
         })];
-        if let Some(mut stdin) = child.stdin.take() {
-            threads.push(std::thread::spawn(move || {
-                let mut number = 0;
+        let stdin = Arc::new(Mutex::new(child.stdin.take()));
+        let sender = Arc::clone(&stdin);
+        threads.push(std::thread::spawn(move || {
+            let mut stdin = sender.lock().unwrap();
+            let numbers = match sends {
+                Sends::Nothing => 0..0,
+                Sends::All(lines) => 0..lines,
+                Sends::ForEver => 0..u32::MAX,
+            };
+            for number in numbers {
                 // Until the client is gone.
-                while writeln!(stdin, "sent {number}").is_ok() {
-                    number += 1;
+                let sent = stdin.as_mut().map(|stdin| writeln!(stdin, "sent {number}"));
+                if !matches!(sent, Some(Ok(()))) {
+                    return;
                 }
-            }));
-        }
+            }
+        }));
         Self {
             child,
             shared,
             threads,
+            _stdin: stdin,
             marker: marker.to_owned(),
             took: world.path(&format!("took-{marker}")),
         }
