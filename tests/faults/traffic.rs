@@ -44,7 +44,7 @@ pub(crate) struct Client {
 impl Client {
     /// On a terminal: numbered lines, as fast as the target's shell says them.
     pub(crate) fn terminal(world: &World, marker: &str) -> Self {
-        let command = format!("echo {marker}; i=0; while :; do i=$((i+1)); echo line $i; done");
+        let command = format!("echo {marker}; i=0; while echo line $i; do i=$((i+1)); done");
         Self::start(world, marker, &["-tt"], &command, Sends::Nothing)
     }
 
