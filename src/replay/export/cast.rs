@@ -3,6 +3,7 @@
 use super::exporter::Writer;
 use crate::event::Kind;
 use crate::replay::line::{Line, What};
+use crate::replay::screen::bounded;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,7 +24,13 @@ pub(super) struct Cast {
     last_us: u128,
     lost_bytes: u64,
     other_terminals: u64,
+    /// Sizes that no player draws, and statuses that none takes.
+    changed_sizes: u64,
+    lost_statuses: u64,
 }
+
+/// asciinema 3 reads a signed number of 32 bits.
+const STATUS_MAX: u32 = i32::MAX.unsigned_abs();
 
 impl Cast {
     pub(super) fn new(version: Version, wanted: Option<u32>) -> Self {
@@ -36,13 +43,25 @@ impl Cast {
             last_us: 0,
             lost_bytes: 0,
             other_terminals: 0,
+            changed_sizes: 0,
+            lost_statuses: 0,
         }
+    }
+
+    /// Players refuse what is not within 16 bits, and fall over 0 and over grids that fill their
+    /// memory: it is drawn as a replay draws it.
+    fn size(&mut self, cols: u32, rows: u32) -> (usize, usize) {
+        let (width, height) = bounded(cols, rows);
+        let is_same = usize::try_from(cols) == Ok(width) && usize::try_from(rows) == Ok(height);
+        self.changed_sizes += u64::from(!is_same);
+        (width, height)
     }
 
     fn head(&mut self, line: &Line, term: &str, cols: u32, rows: u32) -> Vec<u8> {
         self.channel = line.channel;
         self.began = line.mt;
-        let mut head = json!({"timestamp": line.ts.timestamp(), "title": self.title});
+        let (cols, rows) = self.size(cols, rows);
+        let mut head = json!({"timestamp": line.ts.timestamp().max(0), "title": self.title});
         let (version, size) = match self.version {
             Version::V2 => (
                 2,
@@ -109,6 +128,10 @@ impl Writer for Cast {
                         && line.channel == self.channel =>
                 {
                     if let Some(status) = detail.exit_status {
+                        if status > STATUS_MAX {
+                            self.lost_statuses += 1;
+                            return Ok(Vec::new());
+                        }
                         return Ok(self.event(line, "x", &status.to_string()));
                     }
                 }
@@ -125,7 +148,10 @@ impl Writer for Cast {
                 self.event(line, "o", text)
             }
             What::Notice { text } => self.event(line, "o", text),
-            What::Resize { cols, rows } => self.event(line, "r", &format!("{cols}x{rows}")),
+            What::Resize { cols, rows } => {
+                let (cols, rows) = self.size(*cols, *rows);
+                self.event(line, "r", &format!("{cols}x{rows}"))
+            }
             _ => Vec::new(),
         })
     }
@@ -153,6 +179,15 @@ impl Writer for Cast {
             said.push(format!(
                 "{others} more terminals of this session are not in it: `--channel N` chooses one"
             ));
+        }
+        if self.changed_sizes > 0 {
+            let changed = self.changed_sizes;
+            said.push(format!(
+                "{changed} sizes of the terminal are none that a player draws: in their place stands 80x24, or the largest"
+            ));
+        }
+        if self.lost_statuses > 0 {
+            said.push("the exit status is larger than an asciicast has".to_owned());
         }
         (!said.is_empty()).then(|| said.join("; "))
     }
