@@ -202,7 +202,7 @@ impl Report {
     /// When the recording cannot be opened; what is damaged in it is counted.
     pub fn read(&mut self, archive: &Archive, stream: SessionId) -> Result<u64, Error> {
         let mut lines = 0;
-        for step in archive.events(stream)? {
+        for step in archive.events(stream)?.skim() {
             match step {
                 Ok(Step::Line(line)) => {
                     lines += 1;

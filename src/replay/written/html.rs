@@ -1,6 +1,6 @@
 //! A session as one page of HTML. It loads nothing and runs nothing.
 
-use super::pen::style;
+use super::pen::{Look, look};
 use crate::event::Shown;
 use crate::replay::emulated::clock;
 use crate::replay::line::Line;
@@ -19,11 +19,19 @@ dd { margin: 0 0 .2em 9em; overflow-wrap: anywhere; }
 h2 { font-size: 1em; margin: 1.5em 0 .3em; overflow-wrap: anywhere; }
 h2 + p { margin: 0 0 .3em; color: #555; }
 pre { font: 13px/1.35 monospace; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0;
-      background: #1e1e1e; color: #d4d4d4; padding: .5em; print-color-adjust: exact; }
-.ours { color: #6cf; font-style: italic; }
+      background: #1e1e1e; color: #d4d4d4; padding: .5em .8em; border-left: 6px double #e0a030;
+      print-color-adjust: exact; }
+pre b { font-weight: normal; color: #d4d4d4; background: #1e1e1e; outline: 1px dashed #e0a030; }
+pre b::before { content: "hidden: "; color: #e0a030; }
+.ours { color: #036; font-style: italic; margin: .2em 0; overflow-wrap: anywhere; }
+.legend { color: #555; }
 @media print { body { max-width: none; } }
 </style></head><body>
 "#;
+
+/// Nothing that was shown gets out of its block, or over the bar beside it.
+const LEGEND: &str = "<p class=\"legend\">What stood on the terminal is in dark blocks with a bar at \
+their left, what could not be read on it is marked there; everything else is said by Portcullis.</p>\n";
 
 /// Text that is HTML already. Words become it by [`Html::text`] alone, which escapes them.
 #[derive(Debug, Default)]
@@ -75,7 +83,7 @@ impl Page {
             out.markup("<dt>").text(name).markup("</dt><dd>");
             out.text(text).markup("</dd>");
         }
-        out.markup("</dl>\n");
+        out.markup("</dl>\n").markup(LEGEND);
         out.into_string()
     }
 
@@ -85,6 +93,11 @@ impl Page {
             Some(mark) => {
                 self.close(&mut out);
                 heading(mark, &mut out);
+            }
+            None if said.ours => {
+                self.close(&mut out);
+                out.markup("<p class=\"ours\">").text(&said.text);
+                out.markup("</p>\n");
             }
             None => {
                 if !std::mem::replace(&mut self.is_open, true) {
@@ -129,23 +142,21 @@ fn heading(mark: &Mark, out: &mut Html) {
 
 /// One line of a `pre`, in its colours.
 fn write_line(said: &Said, out: &mut Html) {
-    if said.ours {
-        out.markup("<span class=\"ours\">").text(&said.text);
-        out.markup("</span>\n");
-        return;
-    }
     let mut rest = said.text.as_str();
     for run in &said.ink {
         let Some((part, after)) = rest.split_at_checked(run.bytes.min(rest.len())) else {
             break;
         };
-        let style = style(&run.pen);
-        match style.is_empty() || part.is_empty() {
-            true => drop(out.text(part)),
-            false => {
+        match look(&run.pen) {
+            // Blanks in any colour hide nothing.
+            Look::Hidden if !part.trim().is_empty() => {
+                out.markup("<b>").text(part).markup("</b>");
+            }
+            Look::Style(style) if !style.is_empty() && !part.is_empty() => {
                 out.markup("<span style=\"").text(&style).markup("\">");
                 out.text(part).markup("</span>");
             }
+            Look::Hidden | Look::Style(_) => drop(out.text(part)),
         }
         rest = after;
     }

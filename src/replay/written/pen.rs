@@ -11,13 +11,52 @@ const BASE: [u32; 16] = [
 const INK: u32 = 0xd4_d4d4;
 const PAPER: u32 = 0x1e_1e1e;
 
-/// Declarations for a `style`; empty for plain text. Digits, letters and our own words alone.
-pub(super) fn style(pen: &Pen) -> String {
-    let mut style = String::new();
+/// Ink that differs less from its paper is read by nobody (WCAG 2.2 asks for 4.5; black on the
+/// paper of a page, which is seen, has 1.26).
+const CONTRAST_MIN: f64 = 1.2;
+/// How a page shows what a terminal shows faint.
+const FAINT: f64 = 0.6;
+
+pub(super) enum Look {
+    /// Declarations for a `style`; empty for plain text. Digits, letters and our own words alone.
+    Style(String),
+    /// Its ink is its paper.
+    Hidden,
+}
+
+pub(super) fn look(pen: &Pen) -> Look {
     let (mut ink, mut paper) = (pen.foreground().map(rgb), pen.background().map(rgb));
     if pen.is_inverse() {
         (ink, paper) = (Some(paper.unwrap_or(PAPER)), Some(ink.unwrap_or(INK)));
     }
+    let (drawn, under) = (ink.unwrap_or(INK), paper.unwrap_or(PAPER));
+    let weight = if pen.is_faint() { FAINT } else { 1.0 };
+    if contrast(drawn, under, weight) < CONTRAST_MIN {
+        return Look::Hidden;
+    }
+    Look::Style(style(pen, ink, paper))
+}
+
+/// Of ink that covers its paper by so much (WCAG 2.2, "contrast ratio").
+fn contrast(ink: u32, paper: u32, weight: f64) -> f64 {
+    let part = |color: u32, shift: u32| f64::from(color >> shift & 0xff) / 255.0;
+    let light = |value: f64| match value <= 0.04045 {
+        true => value / 12.92,
+        false => ((value + 0.055) / 1.055).powf(2.4),
+    };
+    let luminance = |weight: f64| {
+        let of = |shift, share: f64| {
+            let value = part(ink, shift) * weight + part(paper, shift) * (1.0 - weight);
+            light(value) * share
+        };
+        of(16, 0.2126) + of(8, 0.7152) + of(0, 0.0722) + 0.05
+    };
+    let (ink, paper) = (luminance(weight), luminance(0.0));
+    ink.max(paper) / ink.min(paper)
+}
+
+fn style(pen: &Pen, ink: Option<u32>, paper: Option<u32>) -> String {
+    let mut style = String::new();
     for (name, color) in [("color", ink), ("background", paper)] {
         if let Some(color) = color {
             write!(style, "{name}:#{color:06x};").unwrap_or_default();
@@ -67,6 +106,41 @@ fn rgb(color: Color) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_hidden(text: &str) -> bool {
+        let mut terminal = avt::Vt::new(20, 2);
+        terminal.feed_str(text);
+        let row = terminal.line(0);
+        let pen = row.cells().first().map(|cell| *cell.pen()).unwrap();
+        matches!(look(&pen), Look::Hidden)
+    }
+
+    #[test]
+    fn ink_that_is_its_paper_is_hidden_however_it_is_made() {
+        for hidden in [
+            "\x1b[38;2;30;30;30mx",
+            "\x1b[38;2;33;30;30mx",
+            "\x1b[31;41mx",
+            "\x1b[37;47;7mx",
+            "\x1b[38;5;16;40mx",
+            "\x1b[2;38;2;40;40;40mx",
+            "\x1b[48;2;212;212;212mx",
+        ] {
+            assert!(is_hidden(hidden), "{hidden:?}");
+        }
+        // What programs use: dark blue on black, grey, black on the page's paper, all inverse.
+        for seen in [
+            "x",
+            "\x1b[34;40mx",
+            "\x1b[90mx",
+            "\x1b[30mx",
+            "\x1b[7mx",
+            "\x1b[2mx",
+            "\x1b[34mx",
+        ] {
+            assert!(!is_hidden(seen), "{seen:?}");
+        }
+    }
 
     #[test]
     fn colours_are_those_of_xterm() {

@@ -6,6 +6,7 @@ use crate::replay::line::Line;
 use crate::replay::marks::Marks;
 use crate::replay::open::{Archive, Error, Events, Step};
 use crate::replay::transcript::{Said, Transcript, note};
+use crate::replay::whole::Whole;
 use crate::store::Row;
 
 /// How a transcript is written.
@@ -62,7 +63,9 @@ impl Written {
         };
         let (transcript, without_heading) = match form {
             Form::Text => (Transcript::default(), 0),
-            Form::Markdown | Form::Html => with_headings(events()?)?,
+            Form::Markdown | Form::Html => {
+                with_headings(archive.whole(row.id)?.of_ended(!row.active()))?
+            }
         };
         Ok(Self {
             events: events()?,
@@ -150,7 +153,7 @@ impl Iterator for Written {
     }
 }
 
-fn with_headings(events: Events) -> Result<(Transcript, u64), Error> {
+fn with_headings(events: Whole) -> Result<(Transcript, u64), Error> {
     let mut marks = Marks::default();
     let mut found = Vec::new();
     for step in events.skim() {
