@@ -13,6 +13,7 @@ use crate::inspect::{self, At, Found, Inspector};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Terminals followed at once; a session has few.
 const TERMINALS_MAX: usize = 64;
@@ -49,6 +50,13 @@ impl Replayed {
             let bytes = bytes_of(text);
             self.revealed.insert((channel, *offset), bytes);
         }
+    }
+
+    /// Whether some of these bytes of the channel's input is known.
+    pub(super) fn knows(&self, channel: u32, bytes: Range<u64>) -> bool {
+        let mut before = self.revealed.range((channel, 0)..(channel, bytes.end));
+        let last = before.next_back();
+        last.is_some_and(|((_, offset), text)| offset + text.len() as u64 > bytes.start)
     }
 
     /// Then, of every line in order: what is found by it.

@@ -1,8 +1,9 @@
 //! Rows of the session index, and lines of the search index, from recordings alone.
 
 use super::line::What;
-use super::open::{Archive, Error, Events, Step};
+use super::open::{Archive, Error, Step};
 use super::seen::Seen;
+use super::whole::Whole;
 use crate::event::Kind;
 use crate::id::SessionId;
 use crate::sink::{Stands, index_line, index_told};
@@ -51,11 +52,22 @@ impl Recordings for Archive {
     {
         let archive = self.clone();
         Box::pin(async move {
-            let Some(events) = blocking(move || archive.events(id)).await? else {
+            let there = archive.clone();
+            if blocking(move || there.events(id)).await?.is_none() {
                 return Ok(None);
-            };
+            }
             let (to, from) = mpsc::channel(PIECES);
-            tokio::task::spawn_blocking(move || tell(events, screen, &to));
+            // What looks over a long recording first holds up nobody either.
+            tokio::task::spawn_blocking(move || {
+                let failed = |error: Error| Piece::Failed(Unreadable(error.to_string()));
+                let told = match archive.whole(id) {
+                    Ok(events) => return tell(events, screen, &to),
+                    Err(Error::Newer { .. } | Error::Missing(_)) => return,
+                    Err(error @ Error::Io { .. }) => to.blocking_send(failed(error)),
+                };
+                // Whoever reads is gone.
+                drop(told);
+            });
             Ok(Some(from))
         })
     }
@@ -74,10 +86,13 @@ impl Recordings for Archive {
 }
 
 /// Everything that is to be found, in pieces. Ends when nobody wants more.
-fn tell(events: Events, screen: bool, to: &mpsc::Sender<Piece>) {
+fn tell(events: Whole, screen: bool, to: &mpsc::Sender<Piece>) {
     let mut seen = screen.then(Seen::default);
     let mut ended = false;
     let mut told = Vec::new();
+    if events.is_derived() && to.blocking_send(Piece::Anew).is_err() {
+        return;
+    }
     for step in events {
         let line = match step {
             Ok(Step::Line(line)) => line,
@@ -102,7 +117,7 @@ fn tell(events: Events, screen: bool, to: &mpsc::Sender<Piece>) {
                 break;
             }
             ended = matches!(audit.kind, Kind::SessionEnd { .. });
-            told.extend(index_told(stands, audit));
+            told.extend(index_told(stands, audit).map(|told| numbered(told, line.derived)));
         }
         if let Some(seen) = &mut seen {
             for (nth, sight) in (0_u32..).zip(seen.take(&line)) {
@@ -128,6 +143,17 @@ fn tell(events: Events, screen: bool, to: &mpsc::Sender<Piece>) {
         if to.blocking_send(piece).is_err() {
             return;
         }
+    }
+}
+
+/// Several lines that are derived can have the number of one event.
+fn numbered(told: Told, derived: Option<u32>) -> Told {
+    match told {
+        Told::Line(line) => Told::Line(store::Line {
+            nth: derived.unwrap_or(0).saturating_mul(store::PIECES_MAX),
+            ..line
+        }),
+        Told::Start(_) | Told::Exit { .. } => told,
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Line {
     pub mt: Duration,
     pub kind: String,
     pub channel: Option<u32>,
+    /// It is not in the recording, but follows from it ([`super::Whole`]): which of those that have
+    /// this number.
+    pub derived: Option<u32>,
     pub what: What,
 }
 
@@ -103,6 +106,7 @@ impl Line {
             mt: Duration::from_nanos(envelope.mt),
             kind: envelope.kind,
             channel: envelope.channel.map(|channel| channel.0),
+            derived: None,
             what,
         }
     }

@@ -25,6 +25,7 @@ mod screen;
 mod seen;
 mod story;
 mod transcript;
+mod whole;
 mod written;
 
 pub use checked::{Checked, Raw};
@@ -49,4 +50,5 @@ pub use ran::{Ran, Unseen};
 pub use report::{Access, Asked, Format as ReportFormat, Report, Scope, Writer as ReportWriter};
 pub use story::{Channel, Story};
 pub use transcript::{Said, Transcript, safe_line};
+pub use whole::Whole;
 pub use written::{Form, Piece as WrittenPiece, Written};

@@ -114,7 +114,7 @@ impl Archive {
         Ok(Lines::new(self.chunks(id)?, 0))
     }
 
-    fn chunks(&self, id: SessionId) -> Result<Vec<(u32, PathBuf)>, Error> {
+    pub(super) fn chunks(&self, id: SessionId) -> Result<Vec<(u32, PathBuf)>, Error> {
         let dir = self.directory_of(id)?.ok_or(Error::Missing(id))?;
         let mut chunks = Vec::new();
         let entries = std::fs::read_dir(&dir).map_err(|source| failed(&dir, source))?;
@@ -177,14 +177,7 @@ impl Archive {
 
     /// The parsed lines of a session, with holes and disorder named.
     pub fn events(&self, id: SessionId) -> Result<Events, Error> {
-        Ok(Events {
-            lines: self.lines(id)?,
-            id,
-            expected: Some(0),
-            from: 0,
-            held: None,
-            skims: false,
-        })
+        Ok(Events::over(self.chunks(id)?, id))
     }
 
     /// A UUIDv7 says its day; a neighbouring day is looked at because the directory carries the
@@ -268,6 +261,17 @@ pub struct Events {
 }
 
 impl Events {
+    pub(super) fn over(chunks: Vec<(u32, PathBuf)>, id: SessionId) -> Self {
+        Self {
+            lines: Lines::new(chunks, 0),
+            id,
+            expected: Some(0),
+            from: 0,
+            held: None,
+            skims: false,
+        }
+    }
+
     /// As [`Lines::of_ended`].
     #[must_use]
     pub fn of_ended(mut self, has_ended: bool) -> Self {

@@ -7,6 +7,7 @@ mod index;
 mod lines;
 mod map_ecs;
 mod map_ocsf;
+mod readings;
 mod search;
 mod told;
 

@@ -6,9 +6,10 @@
 
 use super::index::Cut;
 use super::lines::{Stands, told};
+use super::readings::Readings;
 use crate::event::{Audit, Kind};
 use crate::id::{ChannelId, Seq, SessionId};
-use crate::store::{Error, Recordings, Store, Told};
+use crate::store::{Error, Piece, Recordings, Store, Told};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -55,6 +56,8 @@ struct Work {
     unread: BTreeSet<SessionId>,
     /// The same, later.
     again: BTreeSet<SessionId>,
+    /// Those that are read.
+    readings: Readings,
 }
 
 impl<C: Cut, R: Recordings> SearchIndex<C, R> {
@@ -86,15 +89,14 @@ impl<C: Cut, R: Recordings> SearchIndex<C, R> {
                     }
                     Err(RecvError::Closed) => return,
                 },
-                // One at a time, and only while no line waits.
-                () = std::future::ready(()), if !work.unread.is_empty() => {
+                // Only while no line waits.
+                () = std::future::ready(()), if work.readings.has_room() && !work.unread.is_empty() => {
                     if let Some(id) = work.unread.pop_last() {
-                        tokio::select! {
-                            // What is not whole is read again at the next start.
-                            () = stop.cancelled() => return,
-                            () = self.read(id, &mut work) => {}
-                        }
+                        self.open(id, &mut work).await;
                     }
+                }
+                (id, piece) = work.readings.next(), if !work.readings.is_empty() => {
+                    self.read(id, piece, &mut work).await;
                 }
                 () = &mut retry, if !work.again.is_empty() => {
                     work.unread.append(&mut work.again);
@@ -172,20 +174,40 @@ impl<C: Cut, R: Recordings> SearchIndex<C, R> {
         }
     }
 
-    async fn read(&self, id: SessionId, work: &mut Work) {
-        let may_run = id.time().is_none_or(|time| time >= self.started);
+    async fn open(&self, id: SessionId, work: &mut Work) {
+        if work.readings.holds_back(id) {
+            return;
+        }
         if work.live.contains(&id)
             && let Err(error) = self.recorder.cut(id).await
         {
             tracing::debug!(session = %id, error, "not cut: it is closed, or the recorder stops");
         }
-        let read = self
-            .store
-            .read_told(&self.recordings, id, self.screen, may_run);
-        if let Err(error) = read.await {
-            complain(&error, "the search index could not read a recording");
-            work.again.insert(id);
+        match self.recordings.told(id, self.screen).await {
+            Ok(Some(pieces)) => work.readings.begin(id, pieces),
+            Ok(None) => {}
+            Err(error) => self.fail(id, &error.into(), work),
         }
+    }
+
+    async fn read(&self, id: SessionId, piece: Option<Piece>, work: &mut Work) {
+        let Some(piece) = piece else {
+            if work.readings.is_due_again(id) {
+                work.unread.insert(id);
+            }
+            return;
+        };
+        let may_run = id.time().is_none_or(|time| time >= self.started);
+        let put = self.store.put_piece(id, piece, self.screen, may_run);
+        if let Err(error) = put.await {
+            work.readings.give_up(id);
+            self.fail(id, &error, work);
+        }
+    }
+
+    fn fail(&self, id: SessionId, error: &Error, work: &mut Work) {
+        complain(error, "the search index could not read a recording");
+        work.again.insert(id);
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Told<'a> {
     pub ts: DateTime<Utc>,
     pub kind: &'a str,
     pub channel: Option<u32>,
+    /// It is in no line of the recording, but follows from it: which of those with this number.
+    pub derived: Option<u32>,
     pub audit: &'a Audit,
     /// The kind's own fields, by the names that the recording gives them.
     fields: Map<String, Value>,
@@ -39,14 +41,31 @@ impl<'a> Told<'a> {
             ts,
             kind,
             channel,
+            derived: None,
             audit,
             fields,
         }
     }
 
-    /// `sid:seq`: the event's id everywhere.
+    /// Says that it is derived, beside the kind's own fields.
+    #[must_use]
+    pub fn derived(mut self, number: Option<u32>) -> Self {
+        if number.is_some() {
+            self.fields.insert("derived".to_owned(), true.into());
+        }
+        Self {
+            derived: number,
+            ..self
+        }
+    }
+
+    /// `sid:seq`: the event's id everywhere. What is derived from it has a number behind.
     pub(super) fn event_id(&self) -> String {
-        format!("{}:{}", self.sid, self.seq.0)
+        let id = format!("{}:{}", self.sid, self.seq.0);
+        match self.derived {
+            Some(number) => format!("{id}.{number}"),
+            None => id,
+        }
     }
 
     /// The kind's own fields, channel and justification: what other schemas have no place for.

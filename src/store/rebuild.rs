@@ -66,6 +66,8 @@ pub trait Recordings: Send + Sync {
 /// A piece of what a recording tells.
 #[derive(Debug)]
 pub enum Piece {
+    /// The first one, where what was put in while the session ran is not all, or not the same.
+    Anew,
     Told(Vec<Told>),
     /// The last one.
     End {
@@ -169,17 +171,28 @@ impl Store {
             return Ok(());
         };
         while let Some(piece) = pieces.recv().await {
-            match piece {
-                Piece::Told(told) => self.put_told(id, &told).await?,
-                Piece::Failed(error) => return Err(error.into()),
-                Piece::End { ended, left_out } => {
-                    if ended || !may_run {
-                        self.finish_told(id, screen, left_out).await?;
-                    }
-                }
-            }
+            self.put_piece(id, piece, screen, may_run).await?;
         }
         Ok(())
+    }
+
+    /// Puts in one piece of what a recording tells, as [`Store::read_told`] does with all of them.
+    pub async fn put_piece(
+        &self,
+        id: SessionId,
+        piece: Piece,
+        screen: bool,
+        may_run: bool,
+    ) -> Result<(), Error> {
+        match piece {
+            Piece::Anew => self.forget_told(id).await,
+            Piece::Told(told) => self.put_told(id, &told).await,
+            Piece::Failed(error) => Err(error.into()),
+            Piece::End { ended, left_out } if ended || !may_run => {
+                self.finish_told(id, screen, left_out).await
+            }
+            Piece::End { .. } => Ok(()),
+        }
     }
 
     /// Reads the recordings that the search index has not all of, while nothing runs. Gives their

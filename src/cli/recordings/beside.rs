@@ -3,7 +3,9 @@
 
 use super::reel::Reel;
 use crate::cli::answer::Fault;
-use crate::replay::{self, Exact, Hits, Jump, Mark, Marks, Place, Player, Tape, exact, find};
+use crate::replay::{
+    self, Exact, Hits, Jump, Mark, Marks, Place, Player, Tape, Whole, exact, find,
+};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -31,10 +33,13 @@ impl Beside {
     }
 
     /// Collects the moments of the recording as it is now.
-    pub(super) fn survey(&mut self, reel: &Reel) -> Result<(), Fault> {
-        let events = reel.archive.events(reel.id)?.skim();
+    pub(super) fn survey(&mut self, reel: &Reel) {
+        let (archive, id) = (reel.archive.clone(), reel.id);
         let (to, from) = mpsc::channel(QUEUE);
         spawn_blocking(move || {
+            let Ok(events) = archive.whole(id).map(Whole::skim) else {
+                return;
+            };
             let mut marks = Marks::default();
             let mut batch = Vec::new();
             for step in events {
@@ -55,7 +60,6 @@ impl Beside {
             drop(to.blocking_send((batch, true)));
         });
         self.marks = Some(from);
-        Ok(())
     }
 
     /// Gives the player what came, and begins what it wants.

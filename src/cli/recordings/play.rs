@@ -124,7 +124,7 @@ async fn turn(
     clock: &Clock,
 ) -> Result<(), Fault> {
     let mut beside = Beside::default();
-    beside.survey(reel)?;
+    beside.survey(reel);
     let mut flown = 0_u32;
     loop {
         beside.tell(player, reel)?;

@@ -191,7 +191,7 @@ impl<T: FnMut(Part) -> bool> Out<T> {
         stream: &Stream,
         writer: &mut dyn Writer,
     ) -> Result<(), Error> {
-        let events = match archive.events(stream.id) {
+        let events = match archive.whole(stream.id) {
             Ok(events) => events.of_ended(stream.has_ended()),
             Err(error) => {
                 self.skip(stream, &error.to_string());
@@ -313,4 +313,5 @@ pub(super) fn told<'a>(line: &'a Line, audit: &'a Audit) -> Told<'a> {
         line.channel,
         audit,
     )
+    .derived(line.derived)
 }

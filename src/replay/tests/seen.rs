@@ -11,6 +11,7 @@ fn line(ms: u64, what: What) -> Line {
         mt: Duration::from_millis(ms),
         kind: String::new(),
         channel: Some(0),
+        derived: None,
         what,
     }
 }

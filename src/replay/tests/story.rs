@@ -18,6 +18,7 @@ fn told(events: Vec<(Kind, Outcome)>) -> Story {
             mt: Duration::from_secs(60),
             kind: "kind".to_owned(),
             channel: Some(1),
+            derived: None,
             what: What::Audit(Box::new(Audit::of_node(kind, outcome))),
         };
         story.tell(&Step::Line(Box::new(line)));

@@ -12,6 +12,7 @@ fn line(channel: u32, what: What) -> Step {
         mt: Duration::from_secs(65),
         kind: String::new(),
         channel: Some(channel),
+        derived: None,
         what,
     }))
 }

@@ -1,7 +1,7 @@
 //! Lines out of the index, newest first.
 
 use super::fold::{Kind, term};
-use super::line::Class;
+use super::line::{Class, PIECES_MAX};
 use super::phrase::{Phrase, all_of, one_of};
 use super::write::reading;
 use crate::event::Confidence;
@@ -69,6 +69,7 @@ pub struct Found {
 struct Candidate {
     sid: String,
     seq: i64,
+    nth: i64,
     at: i64,
     channel: Option<i64>,
     exit: Option<i64>,
@@ -127,11 +128,12 @@ impl Store {
                 return Ok(());
             };
             for candidate in self.lines(class, search, &ids).await? {
+                let number = candidate.nth / i64::from(PIECES_MAX);
                 let Some(hit) = self.hit(class, search, candidate, sessions, allow).await? else {
                     continue;
                 };
                 // Pieces of one long line are one line.
-                let this = (hit.session.id, hit.seq);
+                let this = (hit.session.id, hit.seq, number);
                 if class != Class::Screen && last.replace(this) == Some(this) {
                     continue;
                 }
@@ -236,7 +238,7 @@ impl Store {
         ids: &[i64],
     ) -> Result<Vec<Candidate>, Error> {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT n.session AS sid, c.seq, c.at, c.channel, c.exit, c.confidence, c.text
+            "SELECT n.session AS sid, c.seq, c.nth, c.at, c.channel, c.exit, c.confidence, c.text
              FROM json_each(",
         );
         query.push_bind(json!(ids).to_string());

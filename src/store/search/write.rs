@@ -131,6 +131,27 @@ impl Store {
         Ok(progress.collect())
     }
 
+    /// Of these sessions those of whose screens lines are missing, for there were too many; and how
+    /// many.
+    pub async fn left_out(
+        &self,
+        sessions: impl IntoIterator<Item = SessionId>,
+    ) -> Result<BTreeMap<SessionId, u64>, Error> {
+        let ids: BTreeSet<String> = sessions.into_iter().map(|id| id.to_string()).collect();
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT session, left_out FROM search_sessions
+             WHERE left_out > 0 AND session IN (SELECT value FROM json_each(?))",
+        )
+        .bind(json!(ids).to_string())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading)?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .filter_map(|(id, lines)| Some((id.parse().ok()?, u64::try_from(lines).ok()?)))
+            .collect())
+    }
+
     /// Are there sessions that ended, and are not read yet?
     pub async fn is_behind(&self) -> Result<bool, Error> {
         sqlx::query_scalar(
