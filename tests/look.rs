@@ -13,7 +13,7 @@ use portcullis::access::{Caller, Denied};
 use portcullis::cli::console;
 use portcullis::cli::node::index;
 use portcullis::cli::recordings::look::{House, Look, Looker, Watching};
-use portcullis::cli::recordings::{events, export, play, search, sessions, transcript};
+use portcullis::cli::recordings::{events, export, play, review, search, sessions, transcript};
 use portcullis::clock::Clock;
 use portcullis::event::{Audit, Decision, Kind, Outcome};
 use portcullis::id::SessionId;
@@ -32,8 +32,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+#[path = "look/cast.rs"]
+mod cast;
+#[path = "look/page.rs"]
+mod page;
 #[path = "look/search.rs"]
 mod searching;
+#[path = "look/whole.rs"]
+mod whole;
 
 const ANA: &str = "01935f3e-8a7b-7000-8000-0000000000a1";
 const BO: &str = "01935f3f-8a7b-7000-8000-0000000000b2";
@@ -201,7 +207,7 @@ impl House for Doorkeeper {
     fn may(&self, _: &Caller, action: Action, resource: Resource) -> Result<Decision, Denied> {
         assert!(matches!(
             action,
-            Action::View | Action::Replay | Action::Export
+            Action::View | Action::Replay | Action::Export | Action::Review
         ));
         let Resource::Session {
             owner,
@@ -331,6 +337,7 @@ impl World {
             Search(search::SearchArgs),
             Index(index::IndexArgs),
             Export(export::ExportArgs),
+            Review(review::ReviewArgs),
         }
         let words = std::iter::once("portcullis").chain(line.split(' '));
         let by = self.by();
@@ -347,6 +354,7 @@ impl World {
                 play::run(&args, &look, &by, call).await
             }
             Verb::Export(args) => export::run(&args, &self.look, &by, call).await,
+            Verb::Review(args) => review::run(&args, &self.look, &by, call).await,
             Verb::Search(args) => search::run(&args, &self.look, &by, call).await,
             Verb::Index(args) => {
                 let Look { archive, store, .. } = &self.look;
@@ -513,6 +521,44 @@ async fn a_part_that_is_unique_among_what_one_sees_is_enough() {
     let (code, _, errors) = world.run("events 0193").await;
     assert_eq!(code, 2);
     assert!(errors.contains(ANA) && errors.contains(BO), "{errors}");
+}
+
+#[tokio::test]
+async fn every_verb_answers_a_forbidden_session_as_one_that_is_not() {
+    let world = World::both().await;
+    // The recording of bo's is there, in the index and on disk; the others are nowhere.
+    let same_day = BO.replace("b2", "b3");
+    let another = BO.replace("01935f3f", "01a35f3f");
+    for verb in [
+        "sessions show {}",
+        "sessions show --json {}",
+        "events {}",
+        "transcript {}",
+        "transcript --format html {}",
+        "replay {}",
+        "replay --follow {}",
+        "export {}",
+        "export --format asciicast-v3 {}",
+        "review {} --note seen",
+    ] {
+        let size = verb.starts_with("replay").then_some((80, 24));
+        let said = async |id: &str| {
+            let before = world.looked().len();
+            let (code, output, errors) = world.run_on(&verb.replace("{}", id), size).await;
+            let said = (code, output.replace(id, "ID"), errors.replace(id, "ID"));
+            (said, world.looked().len() - before)
+        };
+        let (forbidden, recorded) = said(BO).await;
+        assert_eq!(forbidden.0, 1, "{verb}: {forbidden:?}");
+        assert_eq!(forbidden.1, "", "{verb}");
+        assert!(recorded >= 1, "{verb}: that they tried is recorded");
+        for id in [&same_day, &another] {
+            assert_eq!(said(id).await.0, forbidden, "{verb} {id}");
+        }
+        // Parts of an id tell nothing either.
+        let (part, _) = said(&BO[24..]).await;
+        assert_eq!(part, said("0000000000b3").await.0, "{verb}");
+    }
 }
 
 #[tokio::test]
@@ -849,8 +895,8 @@ async fn a_page_has_colours_and_nothing_recorded_is_markup() {
         "<dt>who</dt><dd>ana</dd>",
         "<h2>0:00:00 <code>cat &lt;x&gt;</code></h2>\n<p>exit status 1, confidence high</p>\n<pre>\n$ cat &lt;x&gt;\n",
         "<span style=\"color:#cd3131;\">red&lt;/pre&gt;</span> <span style=\"color:#ff0000;font-weight:bold;\">bold</span>\n",
-        "<span class=\"ours\">full-screen program from 0:00:00 to 0:00:00 (0s)</span>",
-        "<span class=\"ours\">notice: portcullis: 5 minutes left</span>",
+        "</pre>\n<p class=\"ours\">full-screen program from 0:00:00 to 0:00:00 (0s)</p>\n",
+        "<p class=\"ours\">notice: portcullis: 5 minutes left</p>\n",
     ] {
         assert!(output.contains(part), "{part}\nnot in\n{output}");
     }

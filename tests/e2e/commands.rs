@@ -234,6 +234,21 @@ fn a_flood_is_marked_and_the_recording_gives_what_was_missed() {
     for command in ["echo al''pha", flood, "echo ome''ga"] {
         assert!(again.contains(&command), "{command} in {again:?}");
     }
+    // Whoever looks afterwards has them all, and no place where some could be missing.
+    let shown = world.verb(&["sessions", "show", id, "--json"]).ok().out();
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let told = shown["story"]["commands"].to_string();
+    for command in ["echo al''pha", "fl''ooded", "echo ome''ga"] {
+        assert!(told.contains(command), "{command} in {told}");
+    }
+    let blind = shown["story"]["blind"].to_string();
+    assert!(!blind.contains("overload"), "{blind}");
+    for command in ["al''pha", "fl''ooded", "ome''ga"] {
+        crate::wait::until("it is found", || {
+            let run = world.verb(&["search", "--in", "commands", "--json", command]);
+            (run.code == 0).then_some(())
+        });
+    }
     // What was found live is right as well: it is among what the recording gives.
     for line in lines.iter().filter(|line| line["kind"] == "command") {
         let text = line["text"].as_str().unwrap();

@@ -1,11 +1,16 @@
 //! `export`: every format is held against somebody else's reading of it.
 
+use crate::wait;
 use crate::world::{REASON, Run, User, World, parse};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+#[path = "../oracles/asciicast_v3.rs"]
+mod asciicast_v3;
+use asciicast_v3::assert_is_asciicast_v3;
 
 fn world() -> World {
     World::new()
@@ -128,8 +133,7 @@ fn an_asciicast_plays_in_asciinema() {
     assert!(text.contains("bad: \u{fffd} end"), "{text}");
 
     let run = exported(&world, &["--format", "asciicast-v3"]);
-    let lines = parse(&run.out());
-    assert_eq!(lines[0]["version"], 3);
+    let lines = assert_is_asciicast_v3(&run.out());
     assert_eq!(lines[0]["term"]["cols"], 80);
     assert_eq!(lines.last().unwrap()[1], "x", "no exit status");
     assert_eq!(lines.last().unwrap()[2], "3");
@@ -247,6 +251,69 @@ fn what_cannot_be_exported_is_said() {
     world
         .ssh("olga", &["bastion", "export", "--ticket", "NONE-1"])
         .refused(1, "0 sessions");
+}
+
+/// More than waits anywhere between the recording and a client that does not read.
+const LARGE: usize = 10_000_000;
+
+/// An export that is in the middle, for nobody reads it: what takes the right away, and what is said.
+#[test]
+fn an_export_ends_in_the_middle_when_its_right_is_withdrawn() {
+    let mut world = World::new()
+        .user(User::named("olga").in_group("auditors"))
+        .user(User::named("kim").in_group("auditors"))
+        .start();
+    let mut terminal = world.terminal("ana", &["-tt", "db1"]);
+    terminal.type_in(&format!(
+        "head -c {LARGE} /dev/zero | tr '\\0' x; echo \"so:$((6*7))\"\n"
+    ));
+    terminal.see("so:42").type_in("exit\n");
+    terminal.end();
+    let id = world.only_session()["id"].as_str().unwrap().to_owned();
+    world.ssh_with("ana", &["db1", "true"], b"").ok();
+    let sessions = world.ended_sessions(2);
+    let mut ids = sessions.iter().filter_map(|one| one["id"].as_str());
+    let small = ids.find(|one| *one != id).unwrap();
+    let take = |user: &str| {
+        let mut client = world.open(user, &["bastion", "export", &id, "--format", "jsonl"]);
+        let mut out = client.stdout();
+        let mut first = [0; 1];
+        out.read_exact(&mut first).unwrap();
+        (client, out)
+    };
+    let revoke = ["ca", "revoke", "--key-id", "olga", "--reason", "left"];
+    let forbids = "forbid (principal, action == Action::\"export\", resource);\n";
+    for (user, says) in [("olga", "does not hold any more"), ("kim", "not allowed")] {
+        let (mut client, mut out) = take(user);
+        match user {
+            "olga" => drop(world.verb(&revoke).ok()),
+            _ => crate::policy::replace(&world, "policies/extra.cedar", forbids),
+        }
+        wait::until("the right to be gone", || {
+            let run = world.ssh(user, &["bastion", "export", small]);
+            (run.code != 0).then_some(())
+        });
+        // Who uses a right is asked again once a second: only now is it read on.
+        wait::hold(std::time::Duration::from_secs(3));
+        let mut rest = Vec::new();
+        out.read_to_end(&mut rest).unwrap();
+        let mut said = String::new();
+        let mut errors = client.0.stderr.take().unwrap();
+        errors.read_to_string(&mut said).unwrap();
+        assert!(said.contains(says), "{user}: {said}");
+        assert!(!said.contains("SHA-256"), "{user}: {said}");
+        assert_ne!(client.end(), Some(0), "{user}: {said}");
+        let got = rest.len();
+        assert!(got < LARGE, "{user} has all of it: {got} bytes");
+    }
+    world.stop_bastion();
+    let exports = world.node_events();
+    let of_kim = exports
+        .iter()
+        .filter(|event| event["kind"] == "export" && event["who"]["subject"] == "kim");
+    let outcomes: Vec<_> = of_kim.map(|event| event["outcome"].as_str()).collect();
+    assert_eq!(outcomes[0], Some("unknown"), "{outcomes:?}");
+    assert!(outcomes.contains(&Some("denied")), "{outcomes:?}");
 }
 
 /// A program of the venv that `tests/run needs` makes from PyPI.

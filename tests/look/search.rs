@@ -295,3 +295,211 @@ async fn nothing_indexed_is_obeyed_by_a_terminal() {
         }
     }
 }
+
+/// Recordings of which one is never read to its end while the test holds it.
+struct OneIsLong {
+    archive: Archive,
+    long: SessionId,
+    pieces: Mutex<Option<tokio::sync::mpsc::Receiver<portcullis::store::Piece>>>,
+}
+
+type Answer<'a, T> =
+    Pin<Box<dyn Future<Output = Result<T, portcullis::store::Unreadable>> + Send + 'a>>;
+
+impl portcullis::store::Recordings for OneIsLong {
+    fn streams(&self) -> Answer<'_, Vec<SessionId>> {
+        self.archive.streams()
+    }
+
+    fn recorded(&self, id: SessionId) -> Answer<'_, portcullis::store::Recorded> {
+        self.archive.recorded(id)
+    }
+
+    fn reviews(&self, id: SessionId) -> Answer<'_, Option<Vec<portcullis::store::Review>>> {
+        self.archive.reviews(id)
+    }
+
+    fn told(
+        &self,
+        id: SessionId,
+        screen: bool,
+    ) -> Answer<'_, Option<tokio::sync::mpsc::Receiver<portcullis::store::Piece>>> {
+        if id == self.long {
+            let pieces = self.pieces.lock().unwrap().take();
+            return Box::pin(async { Ok(pieces) });
+        }
+        self.archive.told(id, screen)
+    }
+}
+
+fn sight(nth: u32) -> portcullis::store::Told {
+    portcullis::store::Told::Line(portcullis::store::Line {
+        class: Class::Screen,
+        seq: 7,
+        nth,
+        at: Duration::ZERO,
+        channel: Some(0),
+        is_exec: false,
+        exit: None,
+        confidence: None,
+        text: format!("flood {nth}"),
+    })
+}
+
+#[tokio::test]
+async fn a_long_session_holds_up_no_other() {
+    let state = tempfile::tempdir().unwrap();
+    let archive = Archive::new(state.path().join("recordings"));
+    // The newest is read first: that is the long one.
+    let (mut ana, mut bo) = (tape(ANA), tape(BO));
+    ana.end();
+    bo.end();
+    for tape in [&ana, &bo] {
+        tape.write(state.path(), 3);
+    }
+    let store = Store::open(&state.path().join("index.db")).await.unwrap();
+    store.catch_up(&archive).await.unwrap();
+    let (to, pieces) = tokio::sync::mpsc::channel(1);
+    let sink = SearchIndex {
+        store: store.clone(),
+        recordings: OneIsLong {
+            archive,
+            long: bo.sid,
+            pieces: Mutex::new(Some(pieces)),
+        },
+        recorder: NoRecorder,
+        screen: true,
+        started: chrono::DateTime::UNIX_EPOCH,
+    };
+    let (_lines, received) = broadcast::channel(1024);
+    let stop = CancellationToken::new();
+    let mut running = tokio::task::JoinSet::new();
+    let stopped = stop.clone();
+    running.spawn(async move { sink.run(received, stopped).await });
+    // It has begun, and goes on giving lines.
+    let whole = async |id: SessionId| {
+        let progress = store.progress().await.unwrap();
+        progress.get(&id).is_some_and(|progress| progress.whole)
+    };
+    let mut nth = 0;
+    let found = tokio::time::timeout(Duration::from_secs(60), async {
+        while !whole(ana.sid).await {
+            let piece = portcullis::store::Piece::Told(vec![sight(nth)]);
+            to.send(piece).await.unwrap();
+            nth += portcullis::store::PIECES_MAX;
+        }
+    });
+    found
+        .await
+        .expect("the other session waits for the long one");
+    assert_eq!(everything(&store).await.len(), 6, "all of the other one");
+    assert!(!whole(bo.sid).await, "and the long one is not finished");
+    let end = portcullis::store::Piece::End {
+        ended: true,
+        left_out: 3,
+    };
+    to.send(end).await.unwrap();
+    drop(to);
+    let finished = tokio::time::timeout(Duration::from_secs(60), async {
+        while !whole(bo.sid).await {
+            tokio::task::yield_now().await;
+        }
+    });
+    finished.await.expect("the long one is finished in the end");
+    stop.cancel();
+    running.join_all().await;
+    // What was left out is said where it matters.
+    let left_out = store.left_out([ana.sid, bo.sid]).await.unwrap();
+    assert_eq!(left_out.into_iter().collect::<Vec<_>>(), [(bo.sid, 3)]);
+}
+
+#[tokio::test]
+async fn that_lines_of_screens_are_not_searched_is_said() {
+    let (mut ana, mut bo) = (tape(ANA), tape(BO));
+    ana.end();
+    bo.end();
+    let world = World::new(Doorkeeper::default(), &[&ana, &bo]).await;
+    let store = &world.look.store;
+    let says = async |line: &str| {
+        let (code, output, errors) = world.run(line).await;
+        assert_eq!(code, 0, "{line}: {errors}");
+        output + &errors
+    };
+    let show = format!("sessions show {ANA}");
+    for line in ["search common", show.as_str()] {
+        let said = says(line).await;
+        assert!(!said.contains("not in the index"), "{said}");
+    }
+    let end = portcullis::store::Piece::End {
+        ended: true,
+        left_out: 12,
+    };
+    store.put_piece(ana.sid, end, true, false).await.unwrap();
+    for line in ["search common", "search --json --in screen common", &show] {
+        let said = says(line).await;
+        assert!(said.contains("12 lines"), "{line}: {said}");
+        assert!(!said.contains(&format!("session {BO} are not")), "{said}");
+    }
+    let said = says("search --in commands common").await;
+    assert!(!said.contains("12 lines"), "of screens alone: {said}");
+    let shown = says(&format!("{show} --json")).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["screen_lines_not_searched"], 12);
+}
+
+#[tokio::test]
+async fn any_words_are_only_words() {
+    let mut ana = tape(ANA);
+    ran(&mut ana, 950, "psql -c \"select '; --\"", json!({}));
+    ran(
+        &mut ana,
+        951,
+        "echo 100% _under_ \"quoted\" NEAR(a b) AND* x",
+        json!({}),
+    );
+    ana.end();
+    let world = World::new(Doorkeeper::default(), &[&ana]).await;
+    for (words, expected) in [
+        ("common.internal:5432", 1),
+        ("'; --", 1),
+        ("100% _under_", 1),
+        ("\"quoted\"", 1),
+        ("NEAR(a b) AND*", 1),
+        ("' OR 1=1 --", 0),
+        ("\"", 2),
+        ("%", 1),
+        ("*", 1),
+    ] {
+        let (code, output, errors) = world.run(&format!("search --json -- {words}")).await;
+        assert_eq!(code, u8::from(expected == 0), "{words}: {errors}");
+        let hits: Value = serde_json::from_str(&output).unwrap();
+        assert_eq!(hits.as_array().unwrap().len(), expected, "{words}: {hits}");
+    }
+    let forwards = world.run("search --in forwards common.internal:5432").await;
+    assert!(forwards.1.contains("common.internal:5432"), "{forwards:?}");
+    // A megabyte is refused in a sentence, whatever it is made of.
+    for part in ["x", "'; --", "\u{2764}", "a b "] {
+        let words = part.repeat(1024 * 1024 / part.len());
+        let (code, output, errors) = world.run(&format!("search -- {words}")).await;
+        assert_eq!((code, output.as_str()), (2, ""), "{}", &errors[..200]);
+        assert!(errors.len() < 500, "{} bytes are said", errors.len());
+    }
+}
+
+#[tokio::test]
+async fn a_name_with_line_ends_stays_in_its_cell() {
+    let mut ana = tape(ANA);
+    copied(&mut ana, 951, "/srv/a\r\n\"b\",=c\n\u{2028}d");
+    ana.end();
+    let world = World::new(Doorkeeper::default(), &[&ana]).await;
+    let (code, output, errors) = world.run("export last --format csv").await;
+    assert_eq!(code, 0, "{errors}");
+    let mut rows = csv::Reader::from_reader(output.as_bytes());
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let audits = ana.lines.iter().filter(|line| line["outcome"].is_string());
+    assert_eq!(rows.len(), audits.count());
+    assert_eq!(output.lines().count(), rows.len() + 1, "a row is a line");
+    let row = rows.iter().find(|row| row[18].contains("=c")).unwrap();
+    let detail: Value = serde_json::from_str(&row[18]).unwrap();
+    assert_eq!(detail["path"]["data"], "/srv/a\r\n\"b\",=c\n\u{2028}d");
+}

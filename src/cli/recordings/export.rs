@@ -9,10 +9,17 @@ use crate::event::{ExportFact, Kind, Outcome};
 use crate::policy::Action;
 use crate::proxy::{Call, Taking};
 use crate::replay::{self, ExportOf, ExportStream, ExportWanted, Format, Part, Tally};
+use crate::store::Row;
+use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Parts between the reading thread and the writer; the reader waits when it is full.
 const PARTS: usize = 16;
+/// An export ends within so long of its right.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// People whose rights are asked for again.
+const OWNERS_MAX: usize = 2000;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExportArgs {
@@ -78,10 +85,14 @@ async fn start(args: &ExportArgs, look: &Look, by: &Looker, call: &mut Call) -> 
         ..Tally::default()
     };
     look.record(by, told(&begun), Outcome::Unknown).await?;
-    let left_out = chosen.left_out;
-    let written = write(args, look, chosen, call).await;
+    let (left_out, asked) = (chosen.left_out, chosen.asked.clone());
+    let written = tokio::select! {
+        written = write(args, look, chosen, call) => written,
+        () = withdrawn(look, by, &asked) => Err(Fault::Denied("export")),
+    };
     let (tally, outcome) = match &written {
         Ok(tally) => (tally.clone(), Outcome::Success),
+        Err(Fault::Denied(_)) => (Tally::default(), Outcome::Denied),
         Err(_) => (Tally::default(), Outcome::Failure),
     };
     look.record(by, told(&tally), outcome).await?;
@@ -94,6 +105,19 @@ async fn start(args: &ExportArgs, look: &Look, by: &Looker, call: &mut Call) -> 
         (0, _, _) => 0,
         _ => 1,
     })
+}
+
+/// A right is asked for again while it is used: until policy lets this person take one of them along
+/// no more.
+async fn withdrawn(look: &Look, by: &Looker, asked: &Asked) {
+    let allowed = || {
+        let node = !asked.node || look.allows_bastion(by, Action::Report);
+        let mut rows = asked.rows.values();
+        node && rows.all(|row| look.allows(by, Action::Export, row))
+    };
+    while allowed() {
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
 }
 
 async fn say(tally: &Tally, left_out: u64, call: &mut Call) -> Result<(), Fault> {
@@ -131,6 +155,24 @@ struct Chosen {
     streams: Vec<ExportStream>,
     /// The caller may see them, and not take them along.
     left_out: u64,
+    asked: Asked,
+}
+
+/// What policy was asked about.
+#[derive(Clone, Default)]
+struct Asked {
+    /// One session of each owner: policy sees no more of it, but for the certificate.
+    rows: BTreeMap<Option<String>, Row>,
+    node: bool,
+}
+
+impl Asked {
+    fn add(&mut self, row: &Row) {
+        let owner = row.who.identity.as_ref().map(ToString::to_string);
+        if self.rows.len() < OWNERS_MAX {
+            self.rows.entry(owner).or_insert_with(|| row.clone());
+        }
+    }
 }
 
 impl Chosen {
@@ -143,7 +185,7 @@ impl Chosen {
 /// What was asked for, oldest first, and after it the node's own.
 async fn chosen(args: &ExportArgs, look: &Look, by: &Looker, zone: Zone) -> Result<Chosen, Fault> {
     let mut chosen = Chosen::default();
-    let of = |row: &crate::store::Row| ExportStream {
+    let of = |row: &Row| ExportStream {
         id: row.id,
         of: ExportOf::Session {
             ended: !row.active(),
@@ -159,6 +201,7 @@ async fn chosen(args: &ExportArgs, look: &Look, by: &Looker, zone: Zone) -> Resu
             return Err(Fault::Denied("export"));
         }
         chosen.streams.push(of(&row));
+        chosen.asked.add(&row);
         return Ok(chosen);
     }
     let filter = args.filter.filter(zone, look)?;
@@ -167,7 +210,10 @@ async fn chosen(args: &ExportArgs, look: &Look, by: &Looker, zone: Zone) -> Resu
     let mut running = Vec::new();
     while let Some(row) = rows.next().await? {
         match look.allows(by, Action::Export, &row) {
-            true => chosen.streams.push(of(&row)),
+            true => {
+                chosen.streams.push(of(&row));
+                chosen.asked.add(&row);
+            }
             false => chosen.left_out += 1,
         }
         running.extend(row.active().then_some(row.id));
@@ -187,6 +233,7 @@ async fn chosen(args: &ExportArgs, look: &Look, by: &Looker, zone: Zone) -> Resu
         if !look.allows_bastion(by, Action::Report) {
             return Err(Fault::Denied("export --node"));
         }
+        chosen.asked.node = true;
         let nodes = look.node_streams(since, until).await?;
         let of = ExportOf::Node { since, until };
         let nodes = nodes.into_iter().map(|id| ExportStream { id, of });

@@ -105,6 +105,9 @@ async fn search(args: &SearchArgs, look: &Look, by: &Looker, call: &mut Call) ->
     }
     call.output.flush().await?;
     explain(&found, &search, zone, call).await?;
+    if search.classes.contains(&Class::Screen) {
+        tell_left_out(&found, look, call).await?;
+    }
     if look.store.is_behind().await? {
         let text =
             "some sessions that ended are not read into the index yet: ask again in a moment";
@@ -136,6 +139,19 @@ async fn explain(found: &Found, search: &Search, zone: Zone, call: &mut Call) ->
         };
         let text =
             format!("nothing before {time} was looked at, for {why}: `--until` goes on there");
+        remark(call, &text).await?;
+    }
+    Ok(())
+}
+
+/// There may be more hits in a session of which only a part is in the index.
+async fn tell_left_out(found: &Found, look: &Look, call: &mut Call) -> Result<(), Fault> {
+    let sessions = found.hits.iter().map(|hit| hit.session.id);
+    for (id, lines) in look.store.left_out(sessions).await? {
+        let text = format!(
+            "{lines} lines on the screens of session {id} are not in the index: `transcript {id}` \
+             has them"
+        );
         remark(call, &text).await?;
     }
     Ok(())

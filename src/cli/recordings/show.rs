@@ -34,7 +34,7 @@ async fn show(args: &ShowArgs, look: &Look, by: &Looker, call: &mut Call) -> Res
     let archive = look.archive.clone();
     let story = tokio::task::spawn_blocking(move || {
         let mut story = Story::default();
-        for step in archive.events(row.id)?.of_ended(!row.active()) {
+        for step in archive.whole(row.id)?.of_ended(!row.active()) {
             story.tell(&step?);
         }
         Ok::<_, replay::Error>((row, story.finish()))
@@ -44,6 +44,8 @@ async fn show(args: &ShowArgs, look: &Look, by: &Looker, call: &mut Call) -> Res
         .map_err(|error| Fault::Broken(error.to_string()))??;
     let damaged = story.damage.total > 0;
     let reviews = look.store.reviews(row.id).await?;
+    let left_out = look.store.left_out([row.id]).await?;
+    let left_out = left_out.get(&row.id).copied().unwrap_or(0);
     let zone = Zone::of(&call.env);
     let text = match args.json {
         true => json(&Told {
@@ -52,9 +54,12 @@ async fn show(args: &ShowArgs, look: &Look, by: &Looker, call: &mut Call) -> Res
             source_ip: row.who.source_ip.as_deref(),
             why_source: row.why.source,
             reviews: &reviews,
+            screen_lines_not_searched: left_out,
             story: &story,
         })?,
-        false => render(&row, &story, zone, look) + &signed_off(&reviews, zone),
+        false => {
+            render(&row, &story, zone, look) + &unsearched(left_out) + &signed_off(&reviews, zone)
+        }
     };
     let end = line_end(call);
     print(&mut call.output, end, &text).await?;
@@ -70,7 +75,18 @@ struct Told<'a> {
     source_ip: Option<&'a str>,
     why_source: Option<WhySource>,
     reviews: &'a [Review],
+    /// They are in `transcript` alone.
+    screen_lines_not_searched: u64,
     story: &'a Story,
+}
+
+fn unsearched(left_out: u64) -> String {
+    let mut text = String::new();
+    if left_out > 0 {
+        let what = format!("{left_out} lines of its screens are not in the index: `transcript ID`");
+        say(&mut text, "search", &what);
+    }
+    text
 }
 
 /// Who looked at it and what came of it.

@@ -108,9 +108,9 @@ mod tests {
     use super::*;
 
     fn is_hidden(text: &str) -> bool {
-        let mut terminal = avt::Vt::new(20, 2);
-        terminal.feed_str(text);
-        let row = terminal.line(0);
+        let mut terminal = avt::Terminal::new(20, 2).unwrap();
+        terminal.feed(text);
+        let row = terminal.screen().line(0).unwrap();
         let pen = row.cells().first().map(|cell| *cell.pen()).unwrap();
         matches!(look(&pen), Look::Hidden)
     }
