@@ -11,6 +11,7 @@ mod find;
 mod fold;
 mod line;
 mod phrase;
+mod progress;
 mod rare;
 mod slots;
 mod write;
@@ -18,8 +19,9 @@ mod write;
 pub use find::{Found, Hit, Search};
 pub use line::{Class, Line, PIECES_MAX, Start, Told};
 pub use phrase::{BadPhrase, PHRASE_BYTES_MAX, Phrase};
+pub use progress::Progress;
 pub(super) use rare::Rare;
-pub use write::{Progress, Size};
+pub use write::Size;
 
 #[cfg(test)]
 mod tests;
