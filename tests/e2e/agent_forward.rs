@@ -418,6 +418,33 @@ fn an_agent_that_breaks_the_rules_ends_its_conversation() {
     assert_eq!(answers.last().unwrap()["outcome"], "error");
 }
 
+/// Asks the agent on twenty connections at once, and says how many were answered.
+const MANY: &str = r#"/usr/bin/python3 -c 'if True:
+    import os, socket
+    held, answered = [], 0
+    for _ in range(20):
+        agent = socket.socket(socket.AF_UNIX)
+        held.append(agent)
+        agent.connect(os.environ["SSH_AUTH_SOCK"])
+        try:
+            agent.sendall(b"\0\0\0\1\x0b")
+            answered += len(agent.recv(5)) > 0
+        except OSError:
+            pass
+    print(answered)'"#;
+
+#[test]
+fn conversations_past_the_limit_are_refused_and_an_event() {
+    let (world, _agent) = world(Some(MAY));
+    let run = world.ssh("laptop", &["-A", "db1", MANY]).ok();
+    assert_eq!(run.out(), "16\n", "{run:?}");
+    let events = session_events(&world, 1);
+    let closed = of_kind(&events, "agent.close");
+    let refused = closed.iter().filter(|event| event["ended"] == "refused");
+    let told = refused.map(|event| event["message"].as_str().unwrap());
+    assert_eq!(told.collect::<Vec<_>>(), ["more than 16 at once"; 4]);
+}
+
 #[test]
 fn a_right_to_an_agent_that_is_taken_away_ends_its_session() {
     let (world, _agent) = world(Some(MAY));

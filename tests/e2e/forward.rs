@@ -561,6 +561,29 @@ fn a_thousand_forwards_are_refused_past_the_limit_and_the_rest_goes_on() {
 }
 
 #[test]
+fn listeners_past_the_limit_are_refused_and_the_rest_goes_on() {
+    let world = World::new().policy(REMOTE).start();
+    let raw = world.raw_at_db1("ana", Default::default());
+    let opened = raw.runtime.block_on(async {
+        let mut opened = Vec::new();
+        for _ in 0..20 {
+            opened.push(raw.handle.tcpip_forward("localhost", 0).await.is_ok());
+        }
+        opened
+    });
+    assert_eq!(opened, [vec![true; 16], vec![false; 4]].concat());
+    let channel = raw.channel().unwrap();
+    let asked = channel.exec(true, "echo still here");
+    raw.runtime.block_on(asked).unwrap();
+    let said = raw.hear(channel);
+    assert_eq!(said.out, b"still here\n");
+    let told = String::from_utf8_lossy(&said.err).into_owned();
+    assert!(told.contains("16 listeners are open"), "{told}");
+    drop(raw);
+    assert_eq!(world.of_kind("forward.listen").len(), 16);
+}
+
+#[test]
 fn what_is_no_place_is_refused_and_an_event() {
     let mut world = World::new().policy(REMOTE).start();
     let raw = world.raw_at_db1("ana", Default::default());
