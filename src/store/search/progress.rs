@@ -69,8 +69,9 @@ impl Store {
     /// Are there sessions that ended, and are not read yet?
     pub async fn is_behind(&self) -> Result<bool, Error> {
         sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM sessions LEFT JOIN search_sessions ON session = id \
-             WHERE ended_ns IS NOT NULL AND COALESCE(whole, 0) = 0)",
+            "SELECT EXISTS (SELECT 1 FROM sessions INDEXED BY sessions_ended \
+             WHERE ended_ns IS NOT NULL AND NOT EXISTS (SELECT 1 FROM search_sessions \
+             INDEXED BY search_whole WHERE session = id AND whole = 1))",
         )
         .fetch_one(&self.pool)
         .await
