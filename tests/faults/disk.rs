@@ -58,7 +58,7 @@ fn a_full_disk_is_said_to_everybody() {
     assert!(client.wait_for(1000), "{}", world.log());
     // What the journal has ready is room for a while; on a slow machine it is not ready at once.
     wait::until("the journal's segment and its two in reserve", || {
-        (segments(&world.path("bastion/state/journal")) >= 3).then_some(())
+        (world.segments_ready() >= 3).then_some(())
     });
     disk.fill(256 * 1024);
     wait::until("a refused session", || {
@@ -99,18 +99,6 @@ fn a_full_disk_is_said_to_everybody() {
         assert!(said, "no alert {code}\n{}", world.log());
     }
     drop(disk);
-}
-
-/// Those that are ready: the header is written last.
-fn segments(journal: &Path) -> usize {
-    let files = fs::read_dir(journal)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let journals = files.filter(|path| path.extension().is_some_and(|end| end == "journal"));
-    let begun = |path: &PathBuf| {
-        fs::read(path).is_ok_and(|bytes| bytes.iter().take(8).any(|&byte| byte != 0))
-    };
-    journals.filter(begun).count()
 }
 
 fn refused_start(world: &World, state: &Path, says: &[&str]) {

@@ -289,6 +289,13 @@ impl Flow {
     }
 }
 
+impl Drop for Flow {
+    /// What nobody handed on is gone with its connection: the node's budget has it back.
+    fn drop(&mut self) {
+        self.budget.release(self.queued());
+    }
+}
+
 /// See [`Flow::widen`].
 pub(crate) struct Wider(Arc<Flow>);
 
@@ -407,6 +414,16 @@ mod tests {
         stalled.add(4 * USER_HIGH_BYTES + 1);
         assert!(budget.is_crowded());
         (budget, stalled)
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_gives_back_what_waited() {
+        let budget = Budget::new(100);
+        let flow = Flow::new(Side::Target, &budget);
+        flow.add(101);
+        assert!(budget.is_full());
+        drop(flow);
+        assert!(!budget.is_full() && !budget.is_crowded());
     }
 
     #[test]
