@@ -493,19 +493,6 @@ impl World {
         );
     }
 
-    /// Segments of the journal, the one in use and those in reserve: the header is written last.
-    pub(crate) fn segments_ready(&self) -> usize {
-        let files = fs::read_dir(self.path("bastion/state/journal")).unwrap();
-        let paths = files.map(|file| file.unwrap().path());
-        let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "journal"));
-        let begun = |path: &PathBuf| {
-            let mut head = [0; 8];
-            let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
-            read.is_ok() && head != [0; 8]
-        };
-        segments.filter(begun).count()
-    }
-
     /// As a power cut does, but for the disk.
     pub(crate) fn kill_bastion(&mut self) {
         let mut child = self.bastion.take().unwrap();

@@ -5,7 +5,7 @@ use crate::traffic::Client;
 use crate::wait;
 use crate::world::{World, portcullis};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,6 +99,21 @@ fn a_full_disk_is_said_to_everybody() {
         assert!(said, "no alert {code}\n{}", world.log());
     }
     drop(disk);
+}
+
+impl World {
+    /// Segments of the journal, the one in use and those in reserve: the header is written last.
+    fn segments_ready(&self) -> usize {
+        let files = fs::read_dir(self.path("bastion/state/journal")).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "journal"));
+        let begun = |path: &PathBuf| {
+            let mut head = [0; 8];
+            let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+            read.is_ok() && head != [0; 8]
+        };
+        segments.filter(begun).count()
+    }
 }
 
 fn refused_start(world: &World, state: &Path, says: &[&str]) {
