@@ -93,8 +93,12 @@ impl World {
         if std::panic::catch_unwind(rest).is_err() {
             panic!("left behind: {now:?}, before {before:?}; {status}");
         }
-        let active = self.sessions();
-        assert!(active.iter().all(|session| session["active"] == false));
+        // The index hears of an end a little later.
+        wait::until("sessions that ended", || {
+            let sessions = self.sessions();
+            let ended = sessions.iter().all(|session| session["active"] == false);
+            ended.then_some(())
+        });
         assert!(!self.log().contains("panicked"), "{}", self.log());
     }
 
